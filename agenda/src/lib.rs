@@ -45,7 +45,7 @@ pub mod schema;
 pub use document::{
     Agenda, AgendaFile, AgendaFiles, DependsOn, DependsOnGroup, Finally, ForEach, Generator, GivenInput,
     GivenValue, Identity, InputSpec, InputSpecs, InputType, ItemFailures, OPERATIONS, Operation,
-    OperationList, RareParams,
+    OperationList, PAYLOAD, RareParams,
 };
 pub use event::{
     CancelReason, Ending, EventRecord, PriorOutcome, PriorOutcomes, RunEvent, RunOptions, RunOutcome,

@@ -10,10 +10,10 @@ use crate::run_texts::RunTexts;
 use crate::surroundings::Surroundings;
 use crate::text_faults::{TextFaults, is_of_whole_text};
 use pop_agenda::{
-    Agenda, AgendaFiles, GivenInput, GivenValue, InputSpecs, OPERATIONS, Plan, ResourceTotals,
+    Agenda, AgendaFiles, GivenInput, GivenValue, InputSpecs, OPERATIONS, PAYLOAD, Plan, ResourceTotals,
     check_policy_arguments, override_policies, take_argument_faults,
 };
-use pop_document::{Format, Pointer, SecretSearch};
+use pop_document::{Element, Format, Pointer, SecretSearch};
 use pop_executor::{Inputs, ReplayOf, Settings};
 use pop_field_retriever::LaunchType;
 use pop_registry::Descriptor;
@@ -124,13 +124,17 @@ impl RunRequest {
         let mut files = AgendaFiles::of(texts.agenda.name());
         let mut operations = Agenda::operation_list();
         let mut warnings = Vec::new();
-        let add = |operation| {
-            secrets.look(&operation, || operations.next().pointer(), &mut warnings);
-            let named = files.named_by(&operation);
-            add_unread(&mut files, &named, &texts.files);
-            operations.push(operation);
+        let add = |operation: Element| {
+            secrets.look(&operation.value, || operations.next().pointer(), &mut warnings);
+            if let Some(payload) = &operation.member {
+                secrets.look(payload, || operations.next().join(PAYLOAD), &mut warnings);
+            }
+            if let Some(operation) = operations.push(operation) {
+                let named = files.named_by(operation);
+                add_unread(&mut files, &named, &texts.files);
+            }
         };
-        let read = |each: &mut dyn FnMut(Value)| texts.agenda.read_elements(OPERATIONS, each);
+        let read = |each: &mut dyn FnMut(Element)| texts.agenda.read_elements(OPERATIONS, PAYLOAD, each);
         // deep YAML needs the larger stack of the main thread, and its elements come only at the end
         let is_piped = texts.agenda.format() == Format::Json && is_long(texts.agenda.text().len() as u64);
         let (read, ()) = piped(is_piped, read, |operations| operations.for_each(add));

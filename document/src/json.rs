@@ -1,14 +1,17 @@
 //! JSON: parsed into a value without duplicate keys, and walked again to find places.
 
+mod values;
+mod walk;
+
+use self::values::{ElementList, ValueReader, ValueSeed};
+use self::walk::Walk;
 use crate::limits::MAX_DEPTH;
 use crate::place::Spans;
 use crate::spelling::{Spelling, may_differ};
-use crate::{Fault, Pointer, Site};
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
-use std::cell::{Cell, RefCell};
+use crate::{Element, Fault, Pointer, Site};
+use serde::de::DeserializeSeed as _;
+use serde_json::Value;
 use std::collections::HashMap;
-use std::fmt;
 use std::ops::Range;
 
 /// Parses JSON. A syntax error is one fault; each duplicate key is a fault.
@@ -16,22 +19,28 @@ pub(crate) fn read(text: &str) -> Result<Value, Vec<Fault>> {
     read_with(text, &ValueReader::default())
 }
 
-/// Parses JSON, and gives each element of the list `key` of the root to `each` instead of storing it. Also returns the
-/// [`spellings`].
-pub(crate) fn read_elements(
-    text: &str,
-    key: &str,
-    each: &mut dyn FnMut(Value),
+/// Parses JSON, and gives each element of the list `list` of the root to `each` instead of storing it, with its `member`
+/// apart. Also returns the [`spellings`].
+pub(crate) fn read_elements<'t>(
+    text: &'t str,
+    list: &'t str,
+    member: &'t str,
+    each: &'t mut dyn FnMut(Element),
 ) -> Result<(Value, Vec<Spelling>), Vec<Fault>> {
-    let reader = ValueReader { list: Some((key, RefCell::new(each))), ..ValueReader::default() };
-    let root = read_with(text, &reader)?;
+    let reader = ValueReader::of_list(ElementList::new(list, Some(member), each));
+    let root = read_with(text, &reader).map_err(|faults| {
+        // the place of an error in a member is that in the member's own text
+        let mut ignore = |_| ();
+        let whole = ValueReader::of_list(ElementList::new(list, None, &mut ignore));
+        read_with(text, &whole).err().unwrap_or(faults)
+    })?;
     let spellings = if reader.has_floats.get() { spellings(text) } else { Vec::new() };
     Ok((root, spellings))
 }
 
-fn read_with(text: &str, reader: &ValueReader<'_>) -> Result<Value, Vec<Fault>> {
+fn read_with<'t>(text: &'t str, reader: &ValueReader<'t>) -> Result<Value, Vec<Fault>> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let value = ValueSeed { reader, place: SeedPlace::Root }
+    let value = ValueSeed::root(reader)
         .deserialize(&mut json)
         .and_then(|value| json.end().map(|()| value))
         .map_err(|error| vec![syntax_fault(text, &error)])?;
@@ -128,108 +137,6 @@ fn offset_of(text: &str, line: usize, column: usize) -> usize {
     text.floor_char_boundary((start + column).saturating_sub(1).min(text.len()))
 }
 
-/// Receives the elements of a list.
-type ElementCallback<'r> = RefCell<&'r mut dyn FnMut(Value)>;
-
-/// What the values of one text have in common.
-#[derive(Default)]
-struct ValueReader<'r> {
-    /// Whether a map has a duplicate key.
-    has_duplicates: Cell<bool>,
-    /// Whether a number is no 64-bit integer. Only such a number can be too long or print differently.
-    has_floats: Cell<bool>,
-    /// A list of the root by its key, and what receives its elements.
-    list: Option<(&'r str, ElementCallback<'r>)>,
-}
-
-/// Where a value is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum SeedPlace {
-    Root,
-    /// The list whose elements are not stored.
-    List,
-    Inside,
-}
-
-/// Builds a value.
-struct ValueSeed<'s, 'r> {
-    reader: &'s ValueReader<'r>,
-    place: SeedPlace,
-}
-
-impl ValueSeed<'_, '_> {
-    fn inside(&self) -> Self {
-        Self { reader: self.reader, place: SeedPlace::Inside }
-    }
-
-    /// The seed for a member of a map.
-    fn member(&self, key: &str) -> Self {
-        let is_list = self.reader.list.as_ref().is_some_and(|(list, _)| *list == key);
-        if is_list && self.place == SeedPlace::Root {
-            return Self { reader: self.reader, place: SeedPlace::List };
-        }
-        self.inside()
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for ValueSeed<'_, '_> {
-    type Value = Value;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
-        Ok(Value::Bool(flag))
-    }
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Number(number.into()))
-    }
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(Value::Number(number.into()))
-    }
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        self.reader.has_floats.set(true);
-        Ok(Number::from_f64(number).map_or(Value::Null, Value::Number))
-    }
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(text.to_owned()))
-    }
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(Value::String(text))
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        let each = self.reader.list.as_ref().filter(|_| self.place == SeedPlace::List);
-        while let Some(item) = items.next_element_seed(self.inside())? {
-            match each {
-                Some((_, each)) => (each.borrow_mut())(item),
-                None => list.push(item),
-            }
-        }
-        Ok(Value::Array(list))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = members.next_key::<String>()? {
-            let value = members.next_value_seed(self.member(&key))?;
-            if map.insert(key, value).is_some() {
-                self.reader.has_duplicates.set(true);
-            }
-        }
-        Ok(Value::Object(map))
-    }
-}
-
 fn duplicate_faults(text: &str) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut firsts: HashMap<Pointer, Range<usize>> = HashMap::new();
@@ -257,100 +164,11 @@ pub(crate) fn find(text: &str, wanted: &mut HashMap<&str, Spans>) {
     });
 }
 
-type ValueCallback<'s> = &'s mut dyn FnMut(&Pointer, Option<Range<usize>>, Range<usize>);
-
-/// A walk over well-formed JSON that calls back for each value with the byte ranges of the value and its key.
-struct Walk<'t, 's> {
-    text: &'t str,
-    at: usize,
-    pointer: Pointer,
-    on_value: ValueCallback<'s>,
-}
-
-impl<'t, 's> Walk<'t, 's> {
-    fn over(text: &'t str, on_value: ValueCallback<'s>) {
-        let mut walk = Walk { text, at: 0, pointer: Pointer::root(), on_value };
-        walk.value(None);
-    }
-
-    fn byte(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn space(&mut self) {
-        while matches!(self.byte(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-            self.at += 1;
-        }
-    }
-
-    fn eat(&mut self, byte: u8) -> bool {
-        self.space();
-        let is_next = self.byte() == Some(byte);
-        self.at += usize::from(is_next);
-        is_next
-    }
-
-    fn string(&mut self) -> Range<usize> {
-        let start = self.at;
-        self.at += 1;
-        while let Some(byte) = self.byte() {
-            self.at += 1;
-            match byte {
-                b'"' => break,
-                b'\\' => self.at += 1,
-                _ => {}
-            }
-        }
-        start..self.at
-    }
-
-    // the depth is bounded, because the first pass rejects texts deeper than MAX_DEPTH
-    fn value(&mut self, key: Option<Range<usize>>) {
-        self.space();
-        let start = self.at;
-        let depth = self.pointer.len();
-        match self.byte() {
-            Some(b'{') => {
-                self.at += 1;
-                while !self.eat(b'}') && self.byte().is_some() {
-                    let key = self.string();
-                    let name: String = serde_json::from_str(&self.text[key.clone()]).unwrap_or_default();
-                    self.eat(b':');
-                    self.pointer.push(&name);
-                    self.value(Some(key));
-                    self.pointer.truncate(depth);
-                    self.eat(b',');
-                    self.space();
-                }
-            }
-            Some(b'[') => {
-                self.at += 1;
-                let mut index = 0_usize;
-                while !self.eat(b']') && self.byte().is_some() {
-                    self.pointer.push(&index.to_string());
-                    self.value(None);
-                    self.pointer.truncate(depth);
-                    self.eat(b',');
-                    index += 1;
-                }
-            }
-            Some(b'"') => drop(self.string()),
-            _ => {
-                while self
-                    .byte()
-                    .is_some_and(|b| !matches!(b, b',' | b']' | b'}' | b' ' | b'\t' | b'\r' | b'\n'))
-                {
-                    self.at += 1;
-                }
-            }
-        }
-        (self.on_value)(&self.pointer, key, start..self.at);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt::Write as _;
+    use std::sync::Arc;
 
     fn only_fault(text: &str) -> (String, Range<usize>) {
         let faults = read(text).unwrap_err();
@@ -387,6 +205,48 @@ mod tests {
     fn nesting_is_bounded() {
         let deep = "[".repeat(200_000);
         assert_eq!(only_fault(&deep).0, "lists and maps are nested deeper than 127");
+    }
+
+    /// The elements of the list `o` with their member `p`, as text, or the faults.
+    fn elements(text: &str) -> Result<String, Vec<String>> {
+        let mut all = String::new();
+        let mut each = |element: Element| {
+            let member = element.member.map_or_else(|| "none".to_owned(), |member| member.to_string());
+            write!(all, "{} {member}; ", element.value).unwrap();
+        };
+        let read = read_elements(text, "o", "p", &mut each);
+        let messages = |faults: Vec<Fault>| faults.into_iter().map(|fault| fault.message).collect();
+        read.map_err(messages).map(|(root, _)| all + &root.to_string())
+    }
+
+    #[test]
+    fn a_member_that_repeats_is_the_same_value() {
+        let text = r#"{"o": [{"p": {"a": 1}, "n": 1}, {"n": {"p": 2}, "p": {"a": 1}}, {"p": {"a":1}}, {}, 7, {"p": null}]}"#;
+        let all = r#"{"n":1} {"a":1}; {"n":{"p":2}} {"a":1}; {} {"a":1}; {} none; 7 none; {} null; {"o":[]}"#;
+        assert_eq!(elements(text).unwrap(), all);
+        let mut members = Vec::new();
+        read_elements(text, "o", "p", &mut |element| members.extend(element.member)).unwrap();
+        assert!(Arc::ptr_eq(&members[0], &members[1]) && !Arc::ptr_eq(&members[1], &members[2]));
+    }
+
+    #[test]
+    fn faults_in_a_member_have_their_place_in_the_whole_text() {
+        let deep =
+            |levels: usize| format!(r#"{{"o": [{{"p": {}{}}}]}}"#, "[".repeat(levels), "]".repeat(levels));
+        assert!(elements(&deep(MAX_DEPTH - 3)).is_ok());
+        for text in [
+            deep(MAX_DEPTH - 2),
+            deep(100_000),
+            r#"{"o": [{"p": {"a": 1}}, {"p": {"a": tru}}]}"#.to_owned(),
+            r#"{"o": [{"p": "\ud800"}]}"#.to_owned(),
+            r#"{"o": [{"p": {"a": 1, "a": 2}}]}"#.to_owned(),
+            r#"{"o": [{"p": 1, "p": 2}]}"#.to_owned(),
+            r#"{"o": [{"p": 123456789012345678901234567890}]}"#.to_owned(),
+        ] {
+            let faults = read(&text).unwrap_err();
+            let found = read_elements(&text, "o", "p", &mut |_| ()).unwrap_err();
+            assert_eq!(found, faults, "{text:.60}");
+        }
     }
 
     #[test]

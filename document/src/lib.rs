@@ -15,6 +15,7 @@
 //! assert_eq!((place.line, place.column), (2, 21));
 //! ```
 
+mod element;
 mod fault;
 mod ini;
 mod json;
@@ -29,6 +30,7 @@ mod source;
 mod spelling;
 mod yaml;
 
+pub use element::Element;
 pub use fault::{Fault, Severity, Site};
 pub use limits::{MAX_BYTES, MAX_DEPTH, too_large};
 pub use nearest::nearest;
@@ -36,6 +38,6 @@ pub use place::Place;
 pub use placed_fault::PlacedFault;
 pub use pointer::{ElementPointer, Pointer};
 pub use secret_literal::{SECRET_LITERAL, SecretSearch, secret_literals};
-pub use shape::{Fields, kind_of, scalar_text};
+pub use shape::{Fields, MapPlace, kind_of, scalar_text};
 pub use source::{Format, Source};
 pub use spelling::Spelling;

@@ -1,6 +1,6 @@
 //! Reading the fields of a document with their expected types, and a fault for each other type.
 
-use crate::{Fault, Pointer, nearest};
+use crate::{ElementPointer, Fault, Pointer, nearest};
 use serde_json::{Map, Value};
 
 /// The JSON type of a value, as messages name it.
@@ -21,25 +21,55 @@ pub fn kind_of(value: &Value) -> &'static str {
 #[derive(Debug)]
 pub struct Fields<'v, 'f> {
     map: &'v Map<String, Value>,
-    pointer: Pointer,
+    place: MapPlace<'f>,
     faults: &'f mut Vec<Fault>,
     code: &'static str,
+}
+
+/// The pointer of a map.
+#[derive(Debug, Clone)]
+pub enum MapPlace<'p> {
+    /// The pointer itself.
+    Pointer(Pointer),
+    /// The pointer to an element of a list, which becomes text only for a fault.
+    Element(&'p ElementPointer),
+}
+
+impl From<Pointer> for MapPlace<'_> {
+    fn from(pointer: Pointer) -> Self {
+        Self::Pointer(pointer)
+    }
+}
+
+impl<'p> From<&'p ElementPointer> for MapPlace<'p> {
+    fn from(element: &'p ElementPointer) -> Self {
+        Self::Element(element)
+    }
+}
+
+impl From<MapPlace<'_>> for Pointer {
+    fn from(place: MapPlace<'_>) -> Self {
+        match place {
+            MapPlace::Pointer(pointer) => pointer,
+            MapPlace::Element(element) => element.pointer(),
+        }
+    }
 }
 
 impl<'v, 'f> Fields<'v, 'f> {
     /// The fields of `value`, or a fault with `code` if `value` is not a map.
     pub fn of(
         value: &'v Value,
-        pointer: Pointer,
+        place: impl Into<MapPlace<'f>>,
         what: &str,
         code: &'static str,
         faults: &'f mut Vec<Fault>,
     ) -> Option<Self> {
         match value {
-            Value::Object(map) => Some(Self::of_map(map, pointer, code, faults)),
+            Value::Object(map) => Some(Self::of_map(map, place, code, faults)),
             other => {
                 let message = format!("{what} must be a map, not {}", kind_of(other));
-                faults.push(Fault::value(code, pointer, message));
+                faults.push(Fault::value(code, Pointer::from(place.into()), message));
                 None
             }
         }
@@ -48,21 +78,24 @@ impl<'v, 'f> Fields<'v, 'f> {
     /// The fields of a map. Values of a wrong type are faults with `code`.
     pub fn of_map(
         map: &'v Map<String, Value>,
-        pointer: Pointer,
+        place: impl Into<MapPlace<'f>>,
         code: &'static str,
         faults: &'f mut Vec<Fault>,
     ) -> Self {
-        Self { map, pointer, faults, code }
+        Self { map, place: place.into(), faults, code }
     }
 
     /// The pointer of the map.
-    pub fn pointer(&self) -> &Pointer {
-        &self.pointer
+    pub fn pointer(&self) -> Pointer {
+        self.place.clone().into()
     }
 
     /// The pointer of one of its fields.
     pub fn at(&self, name: &str) -> Pointer {
-        self.pointer.join(name)
+        match &self.place {
+            MapPlace::Pointer(pointer) => pointer.join(name),
+            MapPlace::Element(element) => element.join(name),
+        }
     }
 
     /// The list of faults.
@@ -177,7 +210,7 @@ impl<'v, 'f> Fields<'v, 'f> {
     pub fn warn_unknown(&mut self, what: &str, known: &[&str]) {
         for name in self.map.keys().filter(|name| !known.contains(&name.as_str())) {
             let message = format!("{what} has no field `{name}`; it is ignored");
-            let fault = Fault::key("unknown-field", self.pointer.join(name), message).warning();
+            let fault = Fault::key("unknown-field", self.at(name), message).warning();
             self.faults.push(fault.did_you_mean(nearest(name, known.iter().copied())));
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::limits::{MAX_BYTES, too_large};
 use crate::place::{Place, Spans};
-use crate::{Fault, SECRET_LITERAL, Site, Spelling, ini, json, yaml};
+use crate::{Element, Fault, SECRET_LITERAL, Site, Spelling, ini, json, yaml};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -83,23 +83,24 @@ impl Source {
         }
     }
 
-    /// Parses the text like [`read`](Self::read), but gives each element of the list `key` of the root to `each`, and leaves
-    /// the list empty. So a long list of a JSON text is never in memory as a whole. Also returns the
-    /// [spellings](Self::spellings).
+    /// Parses the text like [`read`](Self::read), but gives each element of the list `list` of the root to `each`, with its
+    /// `member` apart, and leaves the list empty. So a long list of a JSON text is never in memory as a whole, and a member
+    /// whose text repeats that of the element before is not parsed again. Also returns the [spellings](Self::spellings).
     ///
     /// If the text has faults, `each` may have received some elements.
     pub fn read_elements(
         &self,
-        key: &str,
-        each: &mut dyn FnMut(Value),
+        list: &str,
+        member: &str,
+        each: &mut dyn FnMut(Element),
     ) -> Result<(Value, Vec<Spelling>), Vec<Fault>> {
         if self.format == Format::Json {
-            return json::read_elements(&self.text, key, each);
+            return json::read_elements(&self.text, list, member, each);
         }
         let mut root = self.read()?;
         let spellings = self.spellings(&root);
-        if let Some(Value::Array(list)) = root.get_mut(key) {
-            std::mem::take(list).into_iter().for_each(each);
+        if let Some(Value::Array(items)) = root.get_mut(list) {
+            std::mem::take(items).into_iter().map(|item| Element::of(item, member)).for_each(each);
         }
         Ok((root, spellings))
     }
@@ -309,15 +310,16 @@ mod tests {
     #[test]
     fn elements_of_a_list_are_handed_over_and_the_rest_is_read() {
         for (name, text) in [
-            ("a.json", "{\"x\": {\"list\": [7]}, \"list\": [1, {\"list\": [2]}], \"n\": 1.50}"),
-            ("a.yaml", "x: {list: [7]}\nlist:\n- 1\n- list: [2]\nn: 1.50\n"),
+            ("a.json", "{\"x\": {\"list\": [7]}, \"list\": [1, {\"list\": [2], \"part\": 3}], \"n\": 1.50}"),
+            ("a.yaml", "x: {list: [7]}\nlist:\n- 1\n- list: [2]\n  part: 3\nn: 1.50\n"),
         ] {
             let source = Source::new(name, text.as_bytes()).unwrap();
             let mut elements = Vec::new();
-            let read = source.read_elements("list", &mut |element| elements.push(element));
+            let read = source.read_elements("list", "part", &mut |element| elements.push(element));
             let (root, spellings) = read.unwrap();
             assert_eq!(root, json!({"x": {"list": [7]}, "list": [], "n": 1.5}));
-            assert_eq!(elements, [json!(1), json!({"list": [2]})]);
+            let whole = [json!(1), json!({"list": [2], "part": 3})];
+            assert_eq!(elements, whole.map(|element| Element::of(element, "part")));
             assert_eq!(spellings, source.spellings(&source.read().unwrap()));
         }
     }
@@ -326,7 +328,7 @@ mod tests {
     fn a_member_that_is_no_list_is_read_as_it_is() {
         for text in ["{\"list\": {\"list\": [1]}}", "{\"list\": null}", "[{\"list\": [1]}]", "7"] {
             let source = Source::new("a.json", text.as_bytes()).unwrap();
-            let read = source.read_elements("list", &mut |element| panic!("{element}"));
+            let read = source.read_elements("list", "part", &mut |element| panic!("{element:?}"));
             assert_eq!(read.unwrap().0, source.read().unwrap());
         }
     }

@@ -93,7 +93,7 @@ impl OperatorFile {
                     "`tracking` and `ownership` are both `{}`: use two labels",
                     config.tracking_label
                 );
-                let at = labels.pointer().clone();
+                let at = labels.pointer();
                 labels.faults().push(Fault::value(CODE, at, message));
             }
         }
@@ -277,7 +277,7 @@ fn required_map<'v>(fields: &mut Fields<'v, '_>, name: &str) -> Option<&'v Map<S
 }
 
 fn missing(fields: &mut Fields<'_, '_>, name: &str) {
-    let at = fields.pointer().clone();
+    let at = fields.pointer();
     fields.faults().push(Fault::value("missing-field", at, format!("`{name}` is missing")));
 }
 

@@ -95,7 +95,7 @@ impl ExecPayload {
 fn command(fields: &mut Fields<'_, '_>, texts: &ProgramTexts<'_>) -> Option<Vec<ProgramText>> {
     match (fields.any("command"), fields.any("shell")) {
         (None, None) => {
-            let at = fields.pointer().clone();
+            let at = fields.pointer();
             let message = "the payload of type `exec` needs a `command` or a `shell` script";
             fields.faults().push(Fault::value("missing-field", at, message));
             None

@@ -52,8 +52,7 @@ fn role(name: &str, value: &Value, at: Pointer, faults: &mut Vec<Fault>) -> Opti
     fields.warn_unknown(&what, &["inputs", "handler"]);
     for needed in ["inputs", "handler"] {
         if fields.any(needed).is_none() {
-            let fault =
-                Fault::value("missing-field", fields.pointer().clone(), format!("{what} has no `{needed}`"));
+            let fault = Fault::value("missing-field", fields.pointer(), format!("{what} has no `{needed}`"));
             fields.faults().push(fault);
         }
     }

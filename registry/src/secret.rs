@@ -82,7 +82,7 @@ fn source_of(fields: &mut Fields<'_, '_>, what: &str) -> Option<SecretSource> {
     fields.warn_unknown(what, &SOURCES);
     let env = checked(fields, "fromEnv", VARIABLE);
     let file = fields.text("fromFile").map(str::to_owned);
-    let at = fields.pointer().clone();
+    let at = fields.pointer();
     if env.is_some() && file.is_some() {
         let message = format!("{what} has both `fromEnv` and `fromFile`");
         fields.faults().push(Fault::value("wrong-value", at, message));

@@ -1,6 +1,6 @@
 //! Agendas in files of their own, which operations of type `agenda` name.
 
-use super::{OPERATIONS, TYPE};
+use super::{OPERATIONS, Operation, PAYLOAD, TYPE};
 use pop_document::{Pointer, Spelling};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -63,9 +63,11 @@ impl AgendaFiles {
     }
 
     /// The names of the files that an operation of this agenda names, or operations inside it.
-    pub fn named_by(&self, operation: &Value) -> Vec<String> {
+    pub fn named_by(&self, operation: &Operation) -> Vec<String> {
         let mut named = Vec::new();
-        collect_of(&self.of, operation, &Pointer::root, &mut named);
+        if *operation.handler_type == *TYPE {
+            collect_of(&self.of, &operation.payload, &Pointer::root, &mut named);
+        }
         named.into_iter().map(|(name, _)| name).collect()
     }
 }
@@ -73,18 +75,18 @@ impl AgendaFiles {
 fn collect(of: &str, agenda: &Value, at: &Pointer, named: &mut Vec<(String, Pointer)>) {
     let at = at.join(OPERATIONS);
     for (index, operation) in agenda[OPERATIONS].as_array().into_iter().flatten().enumerate() {
-        collect_of(of, operation, &|| at.join(index), named);
+        if operation["type"] == TYPE {
+            collect_of(of, &operation[PAYLOAD], &|| at.join(index), named);
+        }
     }
 }
 
-fn collect_of(of: &str, operation: &Value, at: &dyn Fn() -> Pointer, named: &mut Vec<(String, Pointer)>) {
-    if operation["type"] != TYPE {
-        return;
-    }
-    let payload = at().join("payload");
-    match operation["payload"]["agenda"].as_str() {
-        Some(written) => named.push((name_of(of, written), payload.join("agenda"))),
-        None => collect(of, &operation["payload"], &payload, named),
+/// The files that an operation of type `agenda` names in its payload; `at` is its place.
+fn collect_of(of: &str, payload: &Value, at: &dyn Fn() -> Pointer, named: &mut Vec<(String, Pointer)>) {
+    let at = at().join(PAYLOAD);
+    match payload["agenda"].as_str() {
+        Some(written) => named.push((name_of(of, written), at.join("agenda"))),
+        None => collect(of, payload, &at, named),
     }
 }
 

@@ -134,7 +134,7 @@ impl Generator {
         if own.any("operationsJsonPointer").is_none() {
             let message =
                 "a generator needs `operationsJsonPointer`: the location of the operations in its result";
-            let fault = Fault::value("missing-field", own.pointer().clone(), message);
+            let fault = Fault::value("missing-field", own.pointer(), message);
             own.faults().push(fault);
         }
         Some(Self { operations: operations?, params, is_log_only })

@@ -179,6 +179,9 @@ impl Agenda {
 /// Key of the list of operations.
 pub const OPERATIONS: &str = "operations";
 
+/// Field of an operation with its payload.
+pub const PAYLOAD: &str = "payload";
+
 fn operations_at() -> Pointer {
     Pointer::root().join(OPERATIONS)
 }

@@ -4,7 +4,7 @@ use super::depends_on::{DependsOn, DependsOnGroup};
 use super::growth::{ForEach, Generator};
 use super::shared_values::SharedValues;
 use crate::name::OperationName;
-use pop_document::{ElementPointer, Fault, Fields, Pointer, kind_of, nearest};
+use pop_document::{Element, ElementPointer, Fault, Fields, Pointer, kind_of, nearest};
 use pop_policy::{Level, OPERATION_FIELDS, Pattern, PolicyLayer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -66,15 +66,15 @@ pub struct RareParams {
 }
 
 impl Operation {
-    /// Reads an operation. None if it has no usable name or type.
+    /// Reads an operation, whose payload is apart. If it has no usable name or type, returns the name it was given.
     pub(super) fn parse(
-        mut value: Value,
+        item: Element,
         at: ElementPointer,
         shared: &mut SharedValues,
         faults: &mut Vec<Fault>,
-    ) -> Option<Self> {
-        let payload = value.get_mut("payload").map(Value::take).unwrap_or_default();
-        let mut fields = Fields::of(&value, at.pointer(), "an operation", "wrong-type", faults)?;
+    ) -> Result<Self, Option<String>> {
+        let Element { mut value, member: payload } = item;
+        let mut fields = Fields::of(&value, &at, "an operation", "wrong-type", faults).ok_or(None)?;
         Level::Operation.warn_unknown(&mut fields, |key| {
             OPERATION_FIELDS.contains(&key) || IGNORED_FIELDS.contains(&key)
         });
@@ -115,17 +115,19 @@ impl Operation {
             }
             rare = RareParams::parse(params, params_at, groups, fields.faults());
         }
-        let (name, handler_type) = (name?, handler_type?);
+        let (Some(name), Some(handler_type)) = (name, handler_type) else {
+            return Err(value.get("name").and_then(Value::as_str).map(str::to_owned));
+        };
         let params = match value.get_mut("params").map(Value::take) {
             Some(Value::Object(params)) if !params.is_empty() => Some(Box::new(params)),
             _ => None,
         };
-        Some(Self {
+        Ok(Self {
             pointer: at,
             id,
             name,
             handler_type,
-            payload: shared.payload(payload),
+            payload: shared.payload(payload.unwrap_or_default()),
             is_literal: false,
             depends_on,
             policies,

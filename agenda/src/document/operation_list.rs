@@ -1,8 +1,9 @@
 //! Operations of one list, read one by one.
 
 use super::Operation;
+use super::PAYLOAD;
 use super::shared_values::SharedValues;
-use pop_document::{ElementPointer, Fault, Pointer};
+use pop_document::{Element, ElementPointer, Fault, Pointer};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ impl OperationList {
         let mut list = Self::at(at);
         list.operations.reserve(items.len());
         for item in items {
-            list.push(item);
+            list.push(Element::of(item, PAYLOAD));
         }
         list
     }
@@ -47,13 +48,17 @@ impl OperationList {
         ElementPointer::new(Arc::clone(&self.at), self.count)
     }
 
-    /// Reads the next element.
-    pub fn push(&mut self, item: Value) {
-        let name = item.get("name").and_then(Value::as_str).map(str::to_owned);
-        match Operation::parse(item, self.next(), &mut self.shared, &mut self.faults) {
-            Some(operation) => self.operations.push(operation),
-            None => self.unread.extend(name),
-        }
+    /// Reads the next element. Returns the operation if it is one.
+    pub fn push(&mut self, item: Element) -> Option<&Operation> {
+        let read = Operation::parse(item, self.next(), &mut self.shared, &mut self.faults);
         self.count += 1;
+        match read {
+            Ok(operation) => self.operations.push(operation),
+            Err(name) => {
+                self.unread.extend(name);
+                return None;
+            }
+        }
+        self.operations.last()
     }
 }

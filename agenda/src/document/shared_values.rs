@@ -1,6 +1,6 @@
 //! Values of operations, of which equal ones are stored once.
 
-use crate::exact_value::{ExactValue, is_exactly};
+use crate::exact_value::ExactValue;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,15 +12,19 @@ pub(super) struct SharedValues {
     /// The payload of the operation before: many operations in a row have the same.
     latest: Option<ExactValue>,
     types: HashSet<Arc<str>>,
+    /// The type of the operation before.
+    latest_type: Option<Arc<str>>,
 }
 
 impl SharedValues {
     /// This payload, or an equal one of an earlier operation.
-    pub(super) fn payload(&mut self, value: Value) -> Arc<Value> {
-        if let Some(latest) = self.latest.as_ref().filter(|latest| is_exactly(&latest.0, &value)) {
-            return Arc::clone(&latest.0);
+    pub(super) fn payload(&mut self, value: Arc<Value>) -> Arc<Value> {
+        let payload = ExactValue(value);
+        match &self.latest {
+            Some(latest) if Arc::ptr_eq(&latest.0, &payload.0) => return payload.0,
+            Some(latest) if *latest == payload => return Arc::clone(&latest.0),
+            _ => {}
         }
-        let payload = ExactValue(Arc::new(value));
         let known = self.payloads.get(&payload).cloned();
         let payload = known.unwrap_or_else(|| {
             self.payloads.insert(payload.clone());
@@ -31,11 +35,15 @@ impl SharedValues {
 
     /// This type, stored once.
     pub(super) fn handler_type(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.types.get(name) {
-            return Arc::clone(known);
+        if let Some(latest) = self.latest_type.as_ref().filter(|latest| ***latest == *name) {
+            return Arc::clone(latest);
         }
-        let name: Arc<str> = name.into();
-        self.types.insert(Arc::clone(&name));
-        name
+        let known = self.types.get(name).cloned();
+        let known = known.unwrap_or_else(|| {
+            let name: Arc<str> = name.into();
+            self.types.insert(Arc::clone(&name));
+            name
+        });
+        Arc::clone(self.latest_type.insert(known))
     }
 }

@@ -111,7 +111,7 @@ fn read_contents(source: &Source, faults: &mut Vec<Fault>) -> Option<DescriptorC
     let overrides = switch(&mut main, "override");
     let is_enabled = switch(&mut main, "enabled").or_else(|| {
         if main.any("enabled").is_none() {
-            let fault = Fault::value("missing-field", main.pointer().clone(), "`[main]` has no `enabled`");
+            let fault = Fault::value("missing-field", main.pointer(), "`[main]` has no `enabled`");
             main.faults().push(fault.hint("add `enabled=1`"));
         }
         None

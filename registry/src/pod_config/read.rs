@@ -121,7 +121,7 @@ pub(crate) fn required(fields: &mut Fields<'_, '_>, name: &str, rule: Rule) -> O
 
 fn check_present(fields: &mut Fields<'_, '_>, name: &str) {
     if fields.any(name).is_none() {
-        let fault = Fault::value("missing-field", fields.pointer().clone(), format!("`{name}` is missing"));
+        let fault = Fault::value("missing-field", fields.pointer(), format!("`{name}` is missing"));
         fields.faults().push(fault);
     }
 }
