@@ -3,12 +3,13 @@
 use crate::run_texts::RunTexts;
 use crate::surroundings::Surroundings;
 use crate::text_faults::TextFaults;
-use pop_agenda::{Plan, PlannedOperation, Serves};
-use pop_document::{Fault, Pointer, Site};
+use pop_agenda::{OPERATIONS, PAYLOAD, Plan, PlannedOperation, Serves};
+use pop_document::{ElementPointer, Fault, Pointer, Site};
 use pop_launchers::process::{resolve, resolve_beside};
 use pop_registry::Entry;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Looks up every program. A missing program of a registry or descriptor is an error. A missing program of an `exec`
 /// command is a warning, because an earlier operation may install it.
@@ -19,9 +20,10 @@ pub(crate) fn find_programs(
     faults: &mut TextFaults,
 ) {
     let mut seen = HashSet::new();
-    let list = Pointer::root().join("operations");
-    let mut open: Vec<(Pointer, &PlannedOperation)> =
-        plan.operations().map(|(op, planned)| (list.join(op.0), planned)).collect();
+    let list = Arc::new(Pointer::root().join(OPERATIONS));
+    let at = |index: u32| ElementPointer::new(Arc::clone(&list), index);
+    let mut open: Vec<(ElementPointer, &PlannedOperation)> =
+        plan.operations().map(|(op, planned)| (at(op.0), planned)).collect();
     open.reverse();
     while let Some((at, planned)) = open.pop() {
         match &planned.serves {
@@ -48,9 +50,10 @@ pub(crate) fn find_programs(
             }
             // a file has other places, and its programs are found when they start
             Serves::Agenda(body) if body.file().is_none() => {
-                let list = at.join("payload").join("operations");
-                let inside = body.operations().iter().enumerate();
-                open.extend(inside.map(|(index, planned)| (list.join(index), planned)).rev());
+                let list = Arc::new(at.join(PAYLOAD).join(OPERATIONS));
+                let at = |index: u32| ElementPointer::new(Arc::clone(&list), index);
+                let inside: Vec<_> = (0..).map(at).zip(body.operations()).collect();
+                open.extend(inside.into_iter().rev());
             }
             _ => {}
         }
@@ -77,8 +80,8 @@ fn entry_fault(entry: &Entry, texts: &RunTexts, surroundings: &Surroundings) -> 
     Some(Fault::value("program-not-found", at, message).hint(hint))
 }
 
-fn command_fault(operation: &Pointer, planned: &PlannedOperation, program: &str) -> Fault {
+fn command_fault(operation: &ElementPointer, planned: &PlannedOperation, program: &str) -> Fault {
     let message = format!("`{program}` is not on PATH now; operation `{}` may fail", planned.name);
-    let at = Site::Value(operation.join("payload").join("command").join(0));
+    let at = Site::Value(operation.join(PAYLOAD).join("command").join(0));
     Fault::new("program-not-found", at, message).warning()
 }

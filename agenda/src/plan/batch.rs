@@ -52,6 +52,17 @@ impl<'b> Around<'b> {
 }
 
 impl Batch {
+    /// No operations yet, with room for so many.
+    pub(super) fn with_capacity(count: usize) -> Self {
+        Self {
+            planned: Vec::with_capacity(count),
+            places: Vec::with_capacity(count),
+            reasons: Vec::with_capacity(count),
+            edges: Vec::with_capacity(count),
+            ..Self::default()
+        }
+    }
+
     /// The dependencies of these operations on others outside the body that they form.
     pub(super) fn outward(&self) -> impl Iterator<Item = Reason> {
         let own = self.reasons.iter().flatten().chain(&self.of_result).filter_map(Reason::outwards);

@@ -138,7 +138,7 @@ pub(super) fn plan_list(
     types: &mut Types<'_>,
     faults: &mut Vec<Fault>,
 ) -> Batch {
-    let mut batch = Batch::default();
+    let mut batch = Batch::with_capacity(operations.len());
     for (index, operation) in operations.into_iter().enumerate() {
         plan_operation(operation, index, scope, types, &mut batch, faults);
     }

@@ -5,6 +5,8 @@ use crate::document::Operation;
 use crate::name::OperationName;
 use crate::ops::OpIx;
 use pop_document::{ElementPointer, Fault, Site, nearest};
+use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 /// Number of faults after which no similar names are searched.
@@ -41,12 +43,8 @@ impl Names {
             let op = OpIx((first + index) as u32);
             let name = operation.name.as_str();
             let key = OperationName::collision_key(name);
-            let other = names.with_key(&key).map(|other| &operations[other.index() - first]);
             let is_below = below.is_some_and(|below| below.with_key(&key).is_some());
-            names.numbers.entry(name.into()).or_insert(op);
-            if key != name {
-                names.other_keys.entry(key.into()).or_insert(op);
-            }
+            let other = names.add(op, name, key).map(|other| &operations[other.index() - first]);
             if operation.rare.as_ref().is_some_and(|rare| rare.generator.is_some()) {
                 names.generators.insert(op);
             }
@@ -66,6 +64,22 @@ impl Names {
             });
         }
         names
+    }
+
+    /// Adds a name and its collision key. Returns the operation that has the same key already.
+    fn add(&mut self, op: OpIx, name: &str, key: Cow<'_, str>) -> Option<OpIx> {
+        let is_other = key != name;
+        let other = (is_other || !self.other_keys.is_empty()).then(|| self.with_key(&key)).flatten();
+        if is_other {
+            self.other_keys.entry(key.into()).or_insert(op);
+        }
+        match self.numbers.entry(name.into()) {
+            Entry::Vacant(entry) => {
+                entry.insert(op);
+                other
+            }
+            Entry::Occupied(same) => other.or(Some(*same.get())),
+        }
     }
 
     /// The operation with this collision key.

@@ -53,9 +53,13 @@ pub(super) struct Types<'c> {
     pub(super) totals: Option<ResourceTotals>,
     /// Resources without a total that already have a fault.
     pub(super) without_total: BTreeSet<Box<str>>,
-    /// Lookups by type alone, which most operations need.
-    plain: HashMap<Arc<str>, ResolvedHandler>,
-    others: HashMap<HandlerQuery, ResolvedHandler>,
+    /// Results of the lookups.
+    handlers: Vec<ResolvedHandler>,
+    /// Index of the result by the type alone, which most operations need.
+    plain: HashMap<Arc<str>, usize>,
+    /// Type of the operation before, if it sets nothing more, and the index of its result.
+    latest_type: Option<(Arc<str>, usize)>,
+    others: HashMap<HandlerQuery, usize>,
     /// Ids of the handlers whose `warm` the launcher refuses, each reported once.
     pub(super) refused_warm: HashSet<String>,
     /// Payloads of commands that several operations have and that have no faults, by the address of their value.
@@ -93,7 +97,9 @@ impl<'c> Types<'c> {
             stream,
             totals: None,
             without_total: BTreeSet::new(),
+            handlers: Vec::new(),
             plain: HashMap::new(),
+            latest_type: None,
             others: HashMap::new(),
             refused_warm: HashSet::new(),
             sound_commands: HashSet::new(),
@@ -163,27 +169,41 @@ impl<'c> Types<'c> {
             version: rare.version.clone(),
             action: rare.action.clone(),
         });
-        let is_known = match &query {
-            Some(query) => self.others.contains_key(query),
-            None => self.plain.contains_key(&operation.handler_type),
+        let index = match &query {
+            Some(query) => self.index_of_query(query),
+            None => self.index_of_type(&operation.handler_type),
         };
-        if !is_known {
-            let known = self.look_up(&operation.handler_type, query.as_ref());
-            match &query {
-                Some(query) => drop(self.others.insert(query.clone(), known)),
-                None => drop(self.plain.insert(Arc::clone(&operation.handler_type), known)),
-            }
-        }
-        let action = query.as_ref().and_then(|query| query.action.clone());
-        let known = match &query {
-            Some(query) => &self.others[query],
-            None => &self.plain[&operation.handler_type],
-        };
+        let action = query.as_ref().and_then(|query| query.action.as_deref());
+        let known = &self.handlers[index];
         let policies = match &operation.policies {
             None => Arc::clone(&known.policies),
-            Some(own) => Arc::new(self.policies(known.entry.as_deref(), action.as_deref(), own)),
+            Some(own) => Arc::new(self.policies(known.entry.as_deref(), action, own)),
         };
         (known, policies)
+    }
+
+    /// The index of the handler for a type. Equal types are the same text.
+    fn index_of_type(&mut self, name: &Arc<str>) -> usize {
+        if let Some((latest, index)) = &self.latest_type
+            && Arc::ptr_eq(latest, name)
+        {
+            return *index;
+        }
+        let index = self.plain.get(name).copied().unwrap_or_else(|| {
+            self.handlers.push(self.look_up(name, None));
+            self.plain.insert(Arc::clone(name), self.handlers.len() - 1);
+            self.handlers.len() - 1
+        });
+        self.latest_type = Some((Arc::clone(name), index));
+        index
+    }
+
+    fn index_of_query(&mut self, query: &HandlerQuery) -> usize {
+        self.others.get(query).copied().unwrap_or_else(|| {
+            self.handlers.push(self.look_up(&query.handler_type, Some(query)));
+            self.others.insert(query.clone(), self.handlers.len() - 1);
+            self.handlers.len() - 1
+        })
     }
 
     fn look_up(&self, name: &str, query: Option<&HandlerQuery>) -> ResolvedHandler {
