@@ -13,8 +13,8 @@ use pop_agenda::{
 };
 use pop_contract::Millis;
 use pop_executor::{
-    FileJournal, FolderError, Inputs, JournalContent, Lock, ReplayResult, RestoredRun, RunFolder, Sync,
-    read_events, read_journal, restore,
+    FileJournal, FolderError, Inputs, JournalContent, JournalError, Lock, ReplayResult, RestoredRun,
+    RunFolder, Sync, read_events, read_journal,
 };
 use pop_field_retriever::LaunchType;
 use pop_launchers::process::sweep_run;
@@ -41,27 +41,9 @@ impl SavedRun {
     /// Reads a run. Changes no file and takes no lock.
     pub fn read(folder: RunFolder, surroundings: &Surroundings) -> Result<Self, AssemblyError> {
         let inputs = folder.inputs()?;
-        let journal = folder.journal();
-        let length = journal.metadata().map_or(0, |journal| journal.len());
-        // a long journal is decoded while the agenda is planned
-        let (read, restored) = piped(
-            is_long(length),
-            |each| read_events(&journal, each),
-            |events| {
-                let plan = frozen_plan(&inputs, surroundings)?;
-                let mut history = History::new(plan.len());
-                let mut restored = RestoredRun::new(Arc::new(plan));
-                let mut recorded = 0;
-                for event in events {
-                    restored.add(&event, &journal)?;
-                    history.add(&event);
-                    recorded += 1;
-                }
-                Ok::<_, AssemblyError>((restored, history, recorded))
-            },
-        );
-        let (restored, history, recorded) = restored?;
-        read?;
+        let (content, folded) = fold_journal(&folder, &inputs, surroundings);
+        let FoldedRun { restored, history, recorded } = folded?;
+        content?;
         let scheduler = restored.scheduler;
         Ok(Self { folder, inputs, plan: Arc::clone(scheduler.plan()), scheduler, history, recorded })
     }
@@ -98,6 +80,40 @@ impl SavedRun {
         let launcher = launcher(&self.inputs.settings);
         self.history.ended.is_none() && launcher.is_ok_and(|on| on.capabilities().outlives_executor)
     }
+}
+
+/// What the events of a journal make of a run.
+struct FoldedRun {
+    restored: RestoredRun,
+    history: History,
+    /// Number of events.
+    recorded: u64,
+}
+
+/// Reads the journal of a run. A long one is decoded while the agenda is planned.
+fn fold_journal(
+    folder: &RunFolder,
+    inputs: &Inputs,
+    surroundings: &Surroundings,
+) -> (Result<JournalContent, JournalError>, Result<FoldedRun, AssemblyError>) {
+    let journal = folder.journal();
+    let length = journal.metadata().map_or(0, |journal| journal.len());
+    piped(
+        is_long(length),
+        |each| read_events(&journal, each),
+        |events| {
+            let plan = frozen_plan(inputs, surroundings)?;
+            let history = History::new(plan.len());
+            let restored = RestoredRun::new(Arc::new(plan));
+            let mut folded = FoldedRun { restored, history, recorded: 0 };
+            for event in events {
+                folded.restored.add(&event, &journal)?;
+                folded.history.add(&event);
+                folded.recorded += 1;
+            }
+            Ok(folded)
+        },
+    )
 }
 
 /// The plan of the frozen inputs of a run.
@@ -137,9 +153,7 @@ pub struct ResumableRun {
     inputs: Inputs,
     digest: String,
     content: JournalContent,
-    restored: RestoredRun,
-    /// Number of operations in the plan when the run began.
-    count: usize,
+    folded: FoldedRun,
     lock: Lock,
 }
 
@@ -168,10 +182,7 @@ impl ResumableRun {
     pub fn open(folder: RunFolder, surroundings: &Surroundings) -> Result<Self, AssemblyError> {
         let lock = folder.lock()?;
         let inputs = folder.inputs()?;
-        let journal = folder.journal();
-        let read = |_: &mut dyn FnMut(())| read_journal(&journal);
-        let plan = |_: &mut dyn Iterator<Item = ()>| frozen_plan(&inputs, surroundings);
-        let (content, plan) = piped(is_long(inputs.agenda.len() as u64), read, plan);
+        let (content, folded) = fold_journal(&folder, &inputs, surroundings);
         let content = content?;
         let digest = inputs.digest()?;
         if content.inputs.as_ref().is_some_and(|begun| *begun != digest) {
@@ -183,7 +194,7 @@ impl ResumableRun {
         if records != inputs.settings.rerun_of.as_ref().map(|rerun| rerun.records.clone()) {
             return Err(FolderError::InputsChanged { run: folder.run().to_owned() }.into());
         }
-        let plan = plan?;
+        let folded = folded?;
         if !launcher(&inputs.settings)?.capabilities().outlives_executor {
             // containers and pods survive their executor: the resumed run follows them
             let living = sweep_run(mark(&folder, &inputs.settings));
@@ -192,9 +203,7 @@ impl ResumableRun {
                 return Err(FolderError::Held { run: folder.run().to_owned(), owner }.into());
             }
         }
-        let count = plan.len();
-        let restored = restore(Arc::new(plan), &content.events, &journal)?;
-        Ok(Self { folder, inputs, digest, content, restored, count, lock })
+        Ok(Self { folder, inputs, digest, content, folded, lock })
     }
 
     /// The run's id.
@@ -209,7 +218,7 @@ impl ResumableRun {
 
     /// The outcome of the run; none if it has not ended.
     pub fn outcome(&self) -> Option<RunOutcome> {
-        self.restored.scheduler.outcome()
+        self.folded.restored.scheduler.outcome()
     }
 
     /// The frozen inputs of the run.
@@ -224,7 +233,7 @@ impl ResumableRun {
 
     /// The scheduler in the state after the last event.
     pub fn scheduler(&self) -> &Scheduler {
-        &self.restored.scheduler
+        &self.folded.restored.scheduler
     }
 
     /// Length in bytes of the torn tail of the journal, which is ignored.
@@ -234,18 +243,19 @@ impl ResumableRun {
 
     /// Whether the journal has no events, so that the run begins like a new one.
     pub fn is_new(&self) -> bool {
-        self.restored.began.is_none()
+        self.folded.restored.began.is_none()
     }
 
     /// The plan.
     pub fn plan(&self) -> &Arc<Plan> {
-        self.restored.scheduler.plan()
+        self.folded.restored.scheduler.plan()
     }
 
     /// Opens the journal for writing. Fails if an operation that has not settled needs more resources than the run will
     /// have. Only a run without events adopts outcomes of an earlier run.
     pub fn resume(self, resume: ResumeOptions, adopted: PriorOutcomes) -> Result<PreparedRun, AssemblyError> {
-        let Self { folder, inputs, digest, content, restored, count, lock } = self;
+        let Self { folder, inputs, digest, content, folded, lock } = self;
+        let FoldedRun { restored, history, recorded } = folded;
         let identity = identity(&folder, &inputs.settings)?;
         let (options, replayed) = (resume.options, resume.replayed);
         let began = restored.began;
@@ -274,7 +284,6 @@ impl ResumableRun {
         let adopted =
             if began.is_none() { PriorOutcomes { parent, ..adopted } } else { PriorOutcomes::default() };
         let journal = FileJournal::reopen(&folder.journal(), &content, &digest, resume.sync)?;
-        let history = History::of(count, &content.events);
         Ok(PreparedRun {
             scheduler,
             identity,
@@ -284,7 +293,7 @@ impl ResumableRun {
             replayed,
             resumed,
             began,
-            recorded: content.events.len() as u64,
+            recorded,
             lock,
         })
     }

@@ -20,7 +20,7 @@ pub struct JournalContent {
     pub format: u32,
     /// The digest of the run's frozen inputs; none if the executor died before it wrote the header.
     pub inputs: Option<String>,
-    /// The events, in order.
+    /// The events, in order; none after [`read_events`].
     pub events: Vec<EventRecord>,
     /// Length of the header and the good lines in bytes.
     pub good: u64,
@@ -36,11 +36,11 @@ pub fn read_journal(path: &Path) -> Result<JournalContent, JournalError> {
     read_bytes(&bytes_of(path)?, path)
 }
 
-/// Reads a journal like [`read_journal`], and gives each event to `each` instead of storing them all.
+/// Reads a journal like [`read_journal`], but gives each event to `each` instead of storing it: the content has none.
 ///
 /// If the journal is damaged, `each` has received the events before the damage.
-pub fn read_events(path: &Path, each: &mut dyn FnMut(EventRecord)) -> Result<(), JournalError> {
-    scan(&bytes_of(path)?, path, each).map(|_| ())
+pub fn read_events(path: &Path, each: &mut dyn FnMut(EventRecord)) -> Result<JournalContent, JournalError> {
+    scan(&bytes_of(path)?, path, each)
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, JournalError> {
@@ -165,7 +165,7 @@ mod tests {
         path
     }
 
-    fn events(path: &Path) -> (Vec<EventRecord>, Result<(), JournalError>) {
+    fn events(path: &Path) -> (Vec<EventRecord>, Result<JournalContent, JournalError>) {
         let mut events = Vec::new();
         let read = read_events(path, &mut |event| events.push(event));
         (events, read)
@@ -174,13 +174,13 @@ mod tests {
     #[test]
     fn events_of_short_and_long_journals_are_those_of_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(events(&folder.path().join("none")), (events, Ok(())) if events.is_empty()));
+        assert!(matches!(events(&folder.path().join("none")), (events, Ok(_)) if events.is_empty()));
         for count in [3, 90_000] {
             let path = written(folder.path(), count);
             let (events, read) = events(&path);
-            read.unwrap();
-            assert_eq!(events, read_journal(&path).unwrap().events);
             assert_eq!(events.len(), count as usize);
+            let whole = JournalContent { events, ..read.unwrap() };
+            assert_eq!(whole, read_journal(&path).unwrap());
             std::fs::remove_file(path).unwrap();
         }
     }
