@@ -18,23 +18,24 @@ pub fn machine_resources() -> Resources {
 /// The same with another root folder of the system's files.
 fn resources(root: &Path) -> Resources {
     let mut found = Resources::default();
-    if let Some(cpu) = cpu(root) {
+    let groups = read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+    if let Some(cpu) = cpu(root, &groups) {
         found.set(CPU, cpu.millis());
     }
-    if let Some(memory) = memory(root) {
+    if let Some(memory) = memory(root, &groups) {
         found.set(MEMORY, memory.bytes());
     }
     found
 }
 
 /// Processors in the scheduling affinity, within the CPU quotas; at least one core.
-fn cpu(root: &Path) -> Option<Cpu> {
+fn cpu(root: &Path, groups: &str) -> Option<Cpu> {
     let status = read_to_string(root.join("proc/self/status")).ok()?;
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
     let cores: u64 = list.trim().split(',').filter_map(length).sum();
     let v2 =
-        Cgroup::of(root, "").values("cpu.max", |folder| quota(&read_to_string(folder.join("cpu.max")).ok()?));
-    let v1 = Cgroup::of(root, CPU).values("cpu.cfs_quota_us", |folder| {
+        Cgroup::of(root, groups, "").values(|folder| quota(&read_to_string(folder.join("cpu.max")).ok()?));
+    let v1 = Cgroup::of(root, groups, CPU).values(|folder| {
         let read = |name: &str| read_to_string(folder.join(name)).ok();
         quota(&format!("{} {}", read("cpu.cfs_quota_us")?.trim(), read("cpu.cfs_period_us")?))
     });
@@ -57,15 +58,15 @@ fn quota(text: &str) -> Option<u64> {
 }
 
 /// Memory of the machine within the limits of the cgroups, in whole mebibytes.
-fn memory(root: &Path) -> Option<Memory> {
+fn memory(root: &Path, groups: &str) -> Option<Memory> {
     let info = read_to_string(root.join("proc/meminfo")).ok()?;
     let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let total: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
     let limit = |name: &'static str| {
         move |folder: &Path| read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok()
     };
-    let v2 = Cgroup::of(root, "").values("memory.max", limit("memory.max"));
-    let v1 = Cgroup::of(root, MEMORY).values("memory.limit_in_bytes", limit("memory.limit_in_bytes"));
+    let v2 = Cgroup::of(root, groups, "").values(limit("memory.max"));
+    let v1 = Cgroup::of(root, groups, MEMORY).values(limit("memory.limit_in_bytes"));
     let least = v2.into_iter().chain(v1).chain([total.saturating_mul(1_024)]).min()?;
     Some(Memory::from_bytes((least / MIB).max(1) * MIB))
 }
@@ -78,28 +79,29 @@ struct Cgroup {
 }
 
 impl Cgroup {
-    /// The cgroup in the hierarchy of a controller; an empty name is version 2.
-    fn of(root: &Path, controller: &str) -> Self {
-        let text = read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
-        let own = text.lines().find_map(|line| {
+    /// The cgroup in the hierarchy of a controller; an empty name is version 2. `groups` is the content of
+    /// `/proc/self/cgroup`.
+    fn of(root: &Path, groups: &str, controller: &str) -> Self {
+        let own = groups.lines().find_map(|line| {
             let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
             let is_its = controllers.split(',').any(|one| one == controller);
             is_its.then(|| (controllers.to_owned(), path.trim_start_matches('/').to_owned()))
         });
         let (controllers, path) = own.unwrap_or_default();
         let base = root.join("sys/fs/cgroup");
-        let mounts = match controller {
+        let mut mounts = match controller {
             "" => vec![base.clone(), base.join("unified")],
             one => vec![base.join(one), base.join(controllers)],
         };
+        mounts.dedup();
         Self { mounts, path: path.into() }
     }
 
-    /// The values of this cgroup and those above it that have the file. In a container, the path may be one outside it; then
+    /// The values of this cgroup and of those above it that have one. In a container, the path may be one outside it; then
     /// only the mounted cgroup counts.
-    fn values(&self, file: &str, read: impl Fn(&Path) -> Option<u64>) -> Vec<u64> {
+    fn values(&self, read: impl Fn(&Path) -> Option<u64>) -> Vec<u64> {
         let folders = self.mounts.iter().flat_map(|mount| self.path.ancestors().map(|path| mount.join(path)));
-        folders.filter(|folder| folder.join(file).is_file()).filter_map(|folder| read(&folder)).collect()
+        folders.filter_map(|folder| read(&folder)).collect()
     }
 }
 

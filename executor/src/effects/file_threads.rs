@@ -1,9 +1,11 @@
 //! Threads for work on files: large files take seconds, and the thread of the locks must stay free.
 
+use std::cell::LazyCell;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 /// Work for one of the threads.
 pub(super) type Task = Box<dyn FnOnce() + Send>;
@@ -15,14 +17,15 @@ pub(super) struct FileThreads {
     /// Tasks that are queued or carried out.
     open: Arc<AtomicUsize>,
     started: usize,
-    most: usize,
+    most: LazyCell<usize>,
 }
 
 impl FileThreads {
     pub(super) fn new() -> Self {
         let (tasks, queue) = channel();
         // digests are limited by processors, reads by disks
-        let most = std::thread::available_parallelism().map_or(2, NonZero::get).clamp(2, 8);
+        let most: LazyCell<usize> =
+            LazyCell::new(|| thread::available_parallelism().map_or(2, NonZero::get).clamp(2, 8));
         Self {
             tasks,
             queue: Arc::new(Mutex::new(queue)),
@@ -35,10 +38,9 @@ impl FileThreads {
     /// Carries out a task on one of the threads. If no thread can be started, this one carries it out.
     pub(super) fn run(&mut self, task: Task) {
         let open = self.open.fetch_add(1, Ordering::Relaxed);
-        if open >= self.started && self.started < self.most {
+        if open >= self.started && self.started < *self.most {
             let (queue, open) = (Arc::clone(&self.queue), Arc::clone(&self.open));
-            let thread =
-                std::thread::Builder::new().name("files".to_owned()).spawn(move || work(&queue, &open));
+            let thread = thread::Builder::new().name("files".to_owned()).spawn(move || work(&queue, &open));
             self.started += usize::from(thread.is_ok());
         }
         if self.started == 0 {
