@@ -39,7 +39,7 @@ impl<T> OpMap<T> {
     }
 
     /// The numbers of all operations, in order.
-    pub fn indices(&self) -> impl Iterator<Item = OpIx> + use<T> {
+    pub fn indices(&self) -> impl DoubleEndedIterator<Item = OpIx> + use<T> {
         (0..self.0.len() as u32).map(OpIx)
     }
 

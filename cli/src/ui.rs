@@ -116,12 +116,12 @@ pub(crate) fn end_of(text: &str, columns: usize) -> String {
 }
 
 /// Formats rows as aligned columns.
-pub(crate) fn table(rows: &[impl AsRef<[String]>]) -> String {
+pub(crate) fn table<Cell: AsRef<str>>(rows: &[impl AsRef<[Cell]>]) -> String {
     let mut widths = Vec::new();
     for row in rows {
         widths.resize(widths.len().max(row.as_ref().len()), 0);
         for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
-            *width = cell.width().max(*width);
+            *width = columns(cell.as_ref()).max(*width);
         }
     }
     let mut text = String::new();
@@ -129,13 +129,20 @@ pub(crate) fn table(rows: &[impl AsRef<[String]>]) -> String {
     for row in rows {
         line.clear();
         for (cell, width) in row.as_ref().iter().zip(&widths) {
+            let cell = cell.as_ref();
             line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width - cell.width() + 2));
+            line.extend(std::iter::repeat_n(' ', width - columns(cell) + 2));
         }
         text.push_str(line.trim_end());
         text.push('\n');
     }
     text
+}
+
+/// The columns that a text takes.
+fn columns(text: &str) -> usize {
+    // most texts are ASCII, and their width is their length
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) { text.len() } else { text.width() }
 }
 
 /// Maximum number of faults printed for one file.

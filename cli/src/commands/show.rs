@@ -14,6 +14,7 @@ use pop_reporters::run::{
     failure_with_blame, how_long, operation_json, run_json, tail_lines, usage_text, visible,
 };
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
@@ -51,13 +52,13 @@ fn run_text(saved: &SavedRun) -> String {
     // looked up once: each look-up reads /proc
     let running = if word(saved) == "running" { "running" } else { "stopped" };
     let end = until(saved);
-    let heads = ["OPERATION", "TYPE", "STATE", "STARTED", "TOOK", ""].map(str::to_owned);
+    let heads = ["OPERATION", "TYPE", "STATE", "STARTED", "TOOK", ""].map(Cow::from);
     let spans = tree::spans(saved, end);
     let operations = tree::in_order(&saved.plan).into_iter();
     let mut times = TimesOfDay::of(history.started);
-    let rows = operations.map(|op| row(saved, op, running, spans.get(&op).copied(), &mut times));
-    let rows: Vec<[String; 6]> = std::iter::once(heads).chain(rows).collect();
-    let head = format!(
+    let rows = operations.map(|op| row(saved, op, running, spans[op], &mut times));
+    let rows: Vec<[Cow<'_, str>; 6]> = std::iter::once(heads).chain(rows).collect();
+    let mut text = format!(
         "run {} of {}: {}, started {}, took {}\n{}{}{}{}\n",
         saved.folder.run(),
         agenda_words(saved),
@@ -75,18 +76,19 @@ fn run_text(saved: &SavedRun) -> String {
         used_text(saved),
         inputs_text(&saved.inputs.settings.inputs)
     );
-    format!("{head}{}\n{}\n", ui::table(&rows), closing(saved))
+    text.push_str(&ui::table(&rows));
+    text + &format!("\n{}\n", closing(saved))
 }
 
 /// One operation: name, type, state, start, duration, and a note about attempts and failure. `running` is the state of an
 /// operation that was started and has no end, and `span` its start and end.
-fn row(
-    saved: &SavedRun,
+fn row<'s>(
+    saved: &'s SavedRun,
     op: OpIx,
-    running: &str,
+    running: &'static str,
     span: Option<(Millis, Millis)>,
     times: &mut TimesOfDay,
-) -> [String; 6] {
+) -> [Cow<'s, str>; 6] {
     let planned = saved.plan.operation(op);
     let seen = saved.history.operation(op);
     let state = match seen.outcome() {
@@ -104,11 +106,11 @@ fn row(
     let replayed = replayed.map(|replayed| format!("replayed by {}", replayed.run));
     let tries = (seen.attempts.len() > 1).then(|| format!("{} attempts", seen.attempts.len()));
     [
-        visible(&saved.plan.shown_name(op)),
-        planned.handler_type.to_string(),
-        state.to_owned(),
-        span.map(|(from, _)| times.text(from)).unwrap_or_default(),
-        span.map(|(from, to)| how_long(to.saturating_sub(from))).unwrap_or_default(),
+        visible(&saved.plan.shown_name(op)).into(),
+        (&*planned.handler_type).into(),
+        state.into(),
+        span.map(|(from, _)| times.text(from)).unwrap_or_default().into(),
+        span.map(|(from, to)| how_long(to.saturating_sub(from))).unwrap_or_default().into(),
         tries
             .into_iter()
             .chain(reused)
@@ -116,7 +118,8 @@ fn row(
             .chain(failure)
             .chain(needed)
             .collect::<Vec<_>>()
-            .join(", "),
+            .join(", ")
+            .into(),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! The operations of a run as a tree: parts below the operation that they belong to, and the time that each took.
 
-use pop_agenda::{OpIx, Plan};
+use pop_agenda::{OpIx, OpMap, Plan};
 use pop_assembly::SavedRun;
 use pop_contract::Millis;
 use std::collections::HashMap;
@@ -15,6 +15,9 @@ pub(super) fn in_order(plan: &Plan) -> Vec<OpIx> {
             None => open.push(op),
         }
     }
+    if parts.is_empty() {
+        return open;
+    }
     open.reverse();
     let mut order = Vec::with_capacity(plan.len());
     while let Some(op) = open.pop() {
@@ -26,29 +29,24 @@ pub(super) fn in_order(plan: &Plan) -> Vec<OpIx> {
 
 /// Start and end of each operation by the wall clock, also over its parts; none before the first launch. `end` is the end of
 /// what has not ended.
-pub(super) fn spans(saved: &SavedRun, end: Millis) -> HashMap<OpIx, (Millis, Millis)> {
+pub(super) fn spans(saved: &SavedRun, end: Millis) -> OpMap<Option<(Millis, Millis)>> {
     let own = |op: OpIx| {
         let seen = saved.history.operation(op);
         let started = saved.history.wall(seen.started()?);
         Some((started, seen.completed().map_or(end, |at| saved.history.wall(at))))
     };
-    let mut spans = HashMap::new();
-    let mut ops: Vec<OpIx> = saved.plan.operations().map(|(op, _)| op).collect();
+    let mut spans: OpMap<Option<(Millis, Millis)>> = OpMap::filled(saved.plan.len(), None);
     // parts have larger numbers than what they belong to
-    while let Some(op) = ops.pop() {
-        let span = match (own(op), spans.get(&op).copied()) {
-            (Some(own), Some(parts)) => Some(over(own, parts)),
-            (own, parts) => own.or(parts),
-        };
-        let Some(span) = span else { continue };
-        spans.insert(op, span);
+    for op in spans.indices().rev() {
+        spans[op] = over(own(op), spans[op]);
         if let Some(of) = saved.plan.operation(op).part_of() {
-            spans.entry(of).and_modify(|whole| *whole = over(*whole, span)).or_insert(span);
+            spans[of] = over(spans[of], spans[op]);
         }
     }
     spans
 }
 
-fn over(one: (Millis, Millis), other: (Millis, Millis)) -> (Millis, Millis) {
-    (one.0.min(other.0), one.1.max(other.1))
+fn over(one: Option<(Millis, Millis)>, other: Option<(Millis, Millis)>) -> Option<(Millis, Millis)> {
+    let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
+    Some((one.0.min(other.0), one.1.max(other.1)))
 }
