@@ -24,7 +24,14 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
 
 /// Whether two neighbouring letters are swapped, as in `tow` and `two`. In short words, Jaro-Winkler does not see it.
 fn is_swapped(one: &str, other: &str) -> bool {
-    one.len() == other.len() && strsim::osa_distance(one, other) == 1 && strsim::levenshtein(one, other) == 2
+    let letters = one.chars().zip(other.chars()).enumerate();
+    let mut others = letters.filter(|(_, (one, other))| one != other);
+    let is_neighbour =
+        |(at, (one, other)), (next, (after, before))| next == at + 1 && one == before && other == after;
+    let pair = others.next().zip(others.next());
+    one.len() == other.len()
+        && pair.is_some_and(|(first, second)| is_neighbour(first, second))
+        && others.next().is_none()
 }
 
 #[cfg(test)]
