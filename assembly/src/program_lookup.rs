@@ -9,7 +9,6 @@ use pop_launchers::process::{resolve, resolve_beside};
 use pop_registry::Entry;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Looks up every program. A missing program of a registry or descriptor is an error. A missing program of an `exec`
 /// command is a warning, because an earlier operation may install it.
@@ -20,10 +19,9 @@ pub(crate) fn find_programs(
     faults: &mut TextFaults,
 ) {
     let mut seen = HashSet::new();
-    let list = Arc::new(Pointer::root().join(OPERATIONS));
-    let at = |index: u32| ElementPointer::new(Arc::clone(&list), index);
+    let all = plan.operations().map(|(_, planned)| planned);
     let mut open: Vec<(ElementPointer, &PlannedOperation)> =
-        plan.operations().map(|(op, planned)| (at(op.0), planned)).collect();
+        ElementPointer::all(Pointer::root().join(OPERATIONS)).zip(all).collect();
     open.reverse();
     while let Some((at, planned)) = open.pop() {
         match &planned.serves {
@@ -50,9 +48,8 @@ pub(crate) fn find_programs(
             }
             // a file has other places, and its programs are found when they start
             Serves::Agenda(body) if body.file().is_none() => {
-                let list = Arc::new(at.join(PAYLOAD).join(OPERATIONS));
-                let at = |index: u32| ElementPointer::new(Arc::clone(&list), index);
-                let inside: Vec<_> = (0..).map(at).zip(body.operations()).collect();
+                let places = ElementPointer::all(at.join(PAYLOAD).join(OPERATIONS));
+                let inside: Vec<_> = places.zip(body.operations()).collect();
                 open.extend(inside.into_iter().rev());
             }
             _ => {}

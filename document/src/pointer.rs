@@ -96,6 +96,12 @@ impl ElementPointer {
         Self { list, index }
     }
 
+    /// The pointers to the elements of a list, in order, without end.
+    pub fn all(list: Pointer) -> impl Iterator<Item = Self> {
+        let list = Arc::new(list);
+        (0..).map(move |index| Self::new(Arc::clone(&list), index))
+    }
+
     /// The pointer to the element.
     pub fn pointer(&self) -> Pointer {
         self.list.join(self.index)

@@ -1,8 +1,7 @@
 //! Operations of one list, read one by one.
 
-use super::Operation;
-use super::PAYLOAD;
 use super::shared_values::SharedValues;
+use super::{Operation, PAYLOAD};
 use pop_document::{Element, ElementPointer, Fault, Pointer};
 use serde_json::Value;
 use std::sync::Arc;
@@ -53,12 +52,14 @@ impl OperationList {
         let read = Operation::parse(item, self.next(), &mut self.shared, &mut self.faults);
         self.count += 1;
         match read {
-            Ok(operation) => self.operations.push(operation),
+            Ok(operation) => {
+                self.operations.push(operation);
+                self.operations.last()
+            }
             Err(name) => {
                 self.unread.extend(name);
-                return None;
+                None
             }
         }
-        self.operations.last()
     }
 }

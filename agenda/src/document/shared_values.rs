@@ -21,6 +21,7 @@ impl SharedValues {
     pub(super) fn payload(&mut self, value: Arc<Value>) -> Arc<Value> {
         let payload = ExactValue(value);
         match &self.latest {
+            // no count is changed, because the thread that reads the texts changes it at the same time
             Some(latest) if Arc::ptr_eq(&latest.0, &payload.0) => return payload.0,
             Some(latest) if *latest == payload => return Arc::clone(&latest.0),
             _ => {}
@@ -38,8 +39,7 @@ impl SharedValues {
         if let Some(latest) = self.latest_type.as_ref().filter(|latest| ***latest == *name) {
             return Arc::clone(latest);
         }
-        let known = self.types.get(name).cloned();
-        let known = known.unwrap_or_else(|| {
+        let known = self.types.get(name).cloned().unwrap_or_else(|| {
             let name: Arc<str> = name.into();
             self.types.insert(Arc::clone(&name));
             name

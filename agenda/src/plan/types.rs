@@ -27,7 +27,7 @@ pub(super) struct PlanContext {
     pub(super) inputs: InputSpecs,
 }
 
-/// Key of a lookup for operations that set more than their type.
+/// What an operation sets to choose its handler.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct HandlerQuery {
     handler_type: Arc<str>,
@@ -55,11 +55,10 @@ pub(super) struct Types<'c> {
     pub(super) without_total: BTreeSet<Box<str>>,
     /// Results of the lookups.
     handlers: Vec<ResolvedHandler>,
-    /// Index of the result by the type alone, which most operations need.
-    plain: HashMap<Arc<str>, usize>,
-    /// Type of the operation before, if it sets nothing more, and the index of its result.
-    latest_type: Option<(Arc<str>, usize)>,
-    others: HashMap<HandlerQuery, usize>,
+    /// Index of the result of each lookup.
+    known: HashMap<HandlerQuery, usize>,
+    /// The lookup of the operation before, and its index: many operations in a row have the same.
+    latest: Option<(HandlerQuery, usize)>,
     /// Ids of the handlers whose `warm` the launcher refuses, each reported once.
     pub(super) refused_warm: HashSet<String>,
     /// Payloads of commands that several operations have and that have no faults, by the address of their value.
@@ -98,9 +97,8 @@ impl<'c> Types<'c> {
             totals: None,
             without_total: BTreeSet::new(),
             handlers: Vec::new(),
-            plain: HashMap::new(),
-            latest_type: None,
-            others: HashMap::new(),
+            known: HashMap::new(),
+            latest: None,
             refused_warm: HashSet::new(),
             sound_commands: HashSet::new(),
             payloads: HashMap::new(),
@@ -161,19 +159,13 @@ impl<'c> Types<'c> {
     /// The handler of an operation and its policies.
     pub(super) fn of(&mut self, operation: &Operation) -> (&ResolvedHandler, Arc<Policies>) {
         let rare = operation.rare.as_deref();
-        let query =
-            rare.filter(|rare| rare.handler.is_some() || rare.version.is_some() || rare.action.is_some());
-        let query = query.map(|rare| HandlerQuery {
+        let index = self.index_of(HandlerQuery {
             handler_type: Arc::clone(&operation.handler_type),
-            handler: rare.handler.clone(),
-            version: rare.version.clone(),
-            action: rare.action.clone(),
+            handler: rare.and_then(|rare| rare.handler.clone()),
+            version: rare.and_then(|rare| rare.version.clone()),
+            action: rare.and_then(|rare| rare.action.clone()),
         });
-        let index = match &query {
-            Some(query) => self.index_of_query(query),
-            None => self.index_of_type(&operation.handler_type),
-        };
-        let action = query.as_ref().and_then(|query| query.action.as_deref());
+        let action = rare.and_then(|rare| rare.action.as_deref());
         let known = &self.handlers[index];
         let policies = match &operation.policies {
             None => Arc::clone(&known.policies),
@@ -182,35 +174,29 @@ impl<'c> Types<'c> {
         (known, policies)
     }
 
-    /// The index of the handler for a type. Equal types are the same text.
-    fn index_of_type(&mut self, name: &Arc<str>) -> usize {
-        if let Some((latest, index)) = &self.latest_type
-            && Arc::ptr_eq(latest, name)
+    /// The index of the result of a lookup.
+    fn index_of(&mut self, query: HandlerQuery) -> usize {
+        if let Some((latest, index)) = &self.latest
+            && *latest == query
         {
             return *index;
         }
-        let index = self.plain.get(name).copied().unwrap_or_else(|| {
-            self.handlers.push(self.look_up(name, None));
-            self.plain.insert(Arc::clone(name), self.handlers.len() - 1);
-            self.handlers.len() - 1
+        let index = self.known.get(&query).copied().unwrap_or_else(|| {
+            let index = self.handlers.len();
+            self.handlers.push(self.look_up(&query));
+            self.known.insert(query.clone(), index);
+            index
         });
-        self.latest_type = Some((Arc::clone(name), index));
+        self.latest = Some((query, index));
         index
     }
 
-    fn index_of_query(&mut self, query: &HandlerQuery) -> usize {
-        self.others.get(query).copied().unwrap_or_else(|| {
-            self.handlers.push(self.look_up(&query.handler_type, Some(query)));
-            self.others.insert(query.clone(), self.handlers.len() - 1);
-            self.handlers.len() - 1
-        })
-    }
-
-    fn look_up(&self, name: &str, query: Option<&HandlerQuery>) -> ResolvedHandler {
+    fn look_up(&self, query: &HandlerQuery) -> ResolvedHandler {
+        let name = &query.handler_type;
         let request = RouteRequest {
-            action: query.and_then(|query| query.action.as_deref()),
-            version: query.and_then(|query| query.version.as_deref()),
-            handler: query.and_then(|query| query.handler.as_deref()),
+            action: query.action.as_deref(),
+            version: query.version.as_deref(),
+            handler: query.handler.as_deref(),
             assigned: self.assigned,
             stream: self.stream,
             ..RouteRequest::of_type(name, self.on)
@@ -238,7 +224,7 @@ impl<'c> Types<'c> {
             };
             (serves, Arc::new(route))
         });
-        ResolvedHandler { name: name.into(), serves, entry, policies }
+        ResolvedHandler { name: Arc::clone(name), serves, entry, policies }
     }
 
     fn policies(&self, entry: Option<&Entry>, action: Option<&str>, own: &PolicyLayer) -> Policies {

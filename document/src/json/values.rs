@@ -149,14 +149,13 @@ impl<'de: 't, 't> Visitor<'de> for ValueSeed<'_, 't> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         self.check_depth()?;
+        let list = self.list().filter(|_| self.place == SeedPlace::List);
+        let place = if list.is_some() { SeedPlace::Element } else { SeedPlace::Inside };
         let mut stored = Vec::new();
-        if let Some(list) = self.list().filter(|_| self.place == SeedPlace::List) {
-            while let Some(item) = items.next_element_seed(self.inside(SeedPlace::Element))? {
-                list.hand_over(item);
-            }
-        } else {
-            while let Some(item) = items.next_element_seed(self.inside(SeedPlace::Inside))? {
-                stored.push(item);
+        while let Some(item) = items.next_element_seed(self.inside(place))? {
+            match list {
+                Some(list) => list.hand_over(item),
+                None => stored.push(item),
             }
         }
         Ok(Value::Array(stored))
