@@ -1,7 +1,7 @@
 // Small parts that several sections use.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { STATE_LABELS, STATES } from "./data";
 
 /** Shapes of states: colour is never the only sign of a state. */
@@ -74,34 +74,6 @@ export function usePaper(): boolean {
         };
     }, []);
     return isPaper;
-}
-
-/** What is only made when it comes near the screen, because that takes long in a large run. */
-export function Late({ id, title, children }: { id: string; title: string; children: () => ComponentChildren }) {
-    const place = useRef<HTMLDivElement>(null);
-    const [isNear, setNear] = useState(false);
-    const isPaper = usePaper();
-    useEffect(() => {
-        if (!place.current) return;
-        const observer = new IntersectionObserver(
-            (entries) => {
-                if (!entries.some((entry) => entry.isIntersecting)) return;
-                setNear(true);
-                observer.disconnect();
-            },
-            { rootMargin: "200px" },
-        );
-        observer.observe(place.current);
-        return () => observer.disconnect();
-    }, []);
-    if (isNear || isPaper) return <>{children()}</>;
-    return (
-        <div ref={place}>
-            <Section id={id} title={title}>
-                <div class="card late" />
-            </Section>
-        </div>
-    );
 }
 
 /** Text of a program: its lines, never more. */

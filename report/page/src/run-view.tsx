@@ -3,7 +3,6 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { Late } from "./common";
 import type { Run } from "./data";
 import { STATES } from "./data";
 import { Details } from "./details";
@@ -150,9 +149,7 @@ export function RunView({ run, version, tools, head, keys, commands, log, isRoug
                 {isRough ? null : <Figures run={run} />}
                 <Failures run={run} select={setSelected} only={only} />
                 <Timeline run={run} only={isFiltered ? matches : undefined} select={setSelected} />
-                <Late id="graph" title="Graph">
-                    {() => <GraphView run={run} select={setSelected} filter={filter} />}
-                </Late>
+                <GraphView run={run} select={setSelected} filter={filter} />
                 <Table run={run} matches={matches} isFiltered={isFiltered} clear={clear} selected={selected} select={setSelected} />
                 <Slow run={run} select={setSelected} />
                 <Inputs run={run} />

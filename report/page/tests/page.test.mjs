@@ -98,6 +98,16 @@ test("the page opens from a file without an error or a request", async () => {
     await page.close();
 });
 
+test("nothing moves when the page is scrolled, so that no click is lost", async () => {
+    const { page } = await open(failed, { viewport: { width: 1400, height: 200 } });
+    const place = () => page.locator("#operations").evaluate((section) => section.offsetTop);
+    const opened = await place();
+    await page.locator("#operations").scrollIntoViewIfNeeded();
+    await page.locator(".graph .node").first().waitFor();
+    assert.equal(await place(), opened);
+    await page.close();
+});
+
 test("search and filters leave what matches", async () => {
     const { page, faults } = await open(failed);
     const rows = page.locator(".grid-row");
