@@ -116,27 +116,43 @@ pub(crate) fn end_of(text: &str, columns: usize) -> String {
 }
 
 /// Formats rows as aligned columns.
-pub(crate) fn table<Cell: AsRef<str>>(rows: &[impl AsRef<[Cell]>]) -> String {
+pub(crate) fn table<Row: AsRef<[Cell]>, Cell: AsRef<str>>(rows: impl IntoIterator<Item = Row>) -> String {
+    let mut text = String::new();
+    add_table(&mut text, rows);
+    text
+}
+
+/// Adds rows as aligned columns to a text.
+pub(crate) fn add_table<Row: AsRef<[Cell]>, Cell: AsRef<str>>(
+    text: &mut String,
+    rows: impl IntoIterator<Item = Row>,
+) {
+    // all cells are one text, because a large table would else be many small allocations
+    let (mut cells, mut cell_lengths, mut row_lengths) = (String::new(), Vec::new(), Vec::new());
     let mut widths = Vec::new();
     for row in rows {
-        widths.resize(widths.len().max(row.as_ref().len()), 0);
-        for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
+        let row = row.as_ref();
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
             *width = columns(cell.as_ref()).max(*width);
+            cells.push_str(cell.as_ref());
+            cell_lengths.push(cell.as_ref().len());
         }
+        row_lengths.push(row.len());
     }
-    let mut text = String::new();
-    let mut line = String::new();
-    for row in rows {
-        line.clear();
-        for (cell, width) in row.as_ref().iter().zip(&widths) {
-            let cell = cell.as_ref();
-            line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width - columns(cell) + 2));
+    text.reserve(2 * cells.len());
+    let (mut cells, mut cell_lengths) = (cells.as_str(), cell_lengths.into_iter());
+    for row_length in row_lengths {
+        let line = text.len();
+        for (length, width) in cell_lengths.by_ref().take(row_length).zip(&widths) {
+            let (cell, rest) = cells.split_at(length);
+            text.push_str(cell);
+            text.extend(std::iter::repeat_n(' ', width - columns(cell) + 2));
+            cells = rest;
         }
-        text.push_str(line.trim_end());
+        text.truncate(line + text[line..].trim_end().len());
         text.push('\n');
     }
-    text
 }
 
 /// The columns that a text takes.

@@ -49,7 +49,7 @@ fn list(args: &CacheListArgs) -> Result<u8, CommandError> {
                 None => ["unreadable".to_owned(), String::new(), String::new(), String::new(), bytes],
             }
         });
-        ui::print(&ui::table(&rows.collect::<Vec<_>>()));
+        ui::print(&ui::table(rows));
     }
     Ok(0)
 }

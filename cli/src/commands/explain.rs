@@ -27,9 +27,11 @@ use pop_reporters::run::{usage_text, visible};
 use reason::reason;
 use resources::wait_words;
 use reuse::reuse_words;
+use std::mem::ManuallyDrop;
 
 pub(crate) fn explain(args: &ExplainArgs) -> Result<u8, CommandError> {
-    let saved = read(&args.runs.runs, &args.run)?;
+    // the program ends next, and the system takes back the memory of a large run at once
+    let saved = ManuallyDrop::new(read(&args.runs.runs, &args.run)?);
     let op = operation(&saved, &args.operation)?;
     let waits = saved.resource_waits(op, &Surroundings::capture_variables())?;
     ui::print(&match args.output {

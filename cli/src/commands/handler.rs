@@ -85,7 +85,7 @@ fn print(findings: &[Finding]) {
         };
         [check.id.to_owned(), check.promise.to_owned(), verdict]
     });
-    let mut text = ui::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
+    let mut text = ui::table(std::iter::once(head).chain(rows));
     for Finding { check, verdict } in findings {
         if let CheckVerdict::Broken(broken) = verdict {
             let lines = [

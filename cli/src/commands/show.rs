@@ -16,9 +16,11 @@ use pop_reporters::run::{
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::mem::ManuallyDrop;
 
 pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
-    let saved = read(&args.runs.runs, &args.run)?;
+    // the program ends next, and the system takes back the memory of a large run at once
+    let saved = ManuallyDrop::new(read(&args.runs.runs, &args.run)?);
     let named = args.operation.as_deref().map(|name| operation(&saved, name)).transpose()?;
     let text = match (args.output, named) {
         (Output::Json, None) => {
@@ -57,7 +59,6 @@ fn run_text(saved: &SavedRun) -> String {
     let operations = tree::in_order(&saved.plan).into_iter();
     let mut times = TimesOfDay::of(history.started);
     let rows = operations.map(|op| row(saved, op, running, spans[op], &mut times));
-    let rows: Vec<[Cow<'_, str>; 6]> = std::iter::once(heads).chain(rows).collect();
     let mut text = format!(
         "run {} of {}: {}, started {}, took {}\n{}{}{}{}\n",
         saved.folder.run(),
@@ -76,7 +77,7 @@ fn run_text(saved: &SavedRun) -> String {
         used_text(saved),
         inputs_text(&saved.inputs.settings.inputs)
     );
-    text.push_str(&ui::table(&rows));
+    ui::add_table(&mut text, std::iter::once(heads).chain(rows));
     text + &format!("\n{}\n", closing(saved))
 }
 

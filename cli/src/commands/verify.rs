@@ -256,8 +256,8 @@ impl Verify<'_> {
                     row.push(visible(&compared.verdict(&names)));
                     row
                 });
-                let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
-                ui::print(&format!("{}\n{}\n", ui::table(&rows), summary(all, &names)));
+                let table = ui::table(std::iter::once(head).chain(rows));
+                ui::print(&format!("{table}\n{}\n", summary(all, &names)));
             }
             Output::Json => {
                 let of = |subject| {

@@ -40,17 +40,14 @@ pub(super) fn show(
 }
 
 fn text(plan: &Plan, prospects: &[(OpIx, Prospect)]) -> String {
-    let rows: Vec<[String; 3]> = prospects
-        .iter()
-        .map(|(op, prospect)| {
-            let (word, reason) = words(plan, prospect);
-            [word.to_owned(), plan.operation(*op).name.to_string(), reason]
-        })
-        .collect();
+    let rows = prospects.iter().map(|(op, prospect)| {
+        let (word, reason) = words(plan, prospect);
+        [word.to_owned(), plan.operation(*op).name.to_string(), reason]
+    });
     let runs = prospects.iter().filter(|(_, prospect)| matches!(prospect, Prospect::Runs(_))).count();
     let up_to_date =
         prospects.iter().filter(|(_, prospect)| matches!(prospect, Prospect::UpToDate { .. })).count();
-    format!("{}{up_to_date} up to date, {runs} to run, {} operations\n", ui::table(&rows), prospects.len())
+    format!("{}{up_to_date} up to date, {runs} to run, {} operations\n", ui::table(rows), prospects.len())
 }
 
 /// The prospect as a word, and its reason.
