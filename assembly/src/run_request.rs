@@ -122,7 +122,7 @@ impl RunRequest {
         let texts = &self.texts;
         let secrets = SecretSearch::of(texts.agenda.text(), SECRET_HINT);
         let mut files = AgendaFiles::of(texts.agenda.name());
-        let mut operations = Agenda::operation_list();
+        let mut operations = Agenda::operation_list(texts.agenda.text().len());
         let mut warnings = Vec::new();
         let add = |operation: Element| {
             secrets.look(&operation.value, || operations.next().pointer(), &mut warnings);

@@ -79,9 +79,14 @@ impl Agenda {
         Self::with_operations(&root, OperationList::of(items.unwrap_or_default(), operations_at()), faults)
     }
 
-    /// The list of operations of an agenda whose elements are read one by one; for [`Agenda::with_operations`].
-    pub fn operation_list() -> OperationList {
-        OperationList::at(operations_at())
+    /// The list of operations of an agenda whose elements are read one by one from a text of so many bytes; for
+    /// [`Agenda::with_operations`].
+    pub fn operation_list(bytes: usize) -> OperationList {
+        /// An operation has no fewer bytes: `{"name":"a","type":"b"},`.
+        const SHORTEST: usize = 24;
+        // what is not used is never touched, so it is no memory
+        const MOST: usize = 1 << 17;
+        OperationList::with_capacity(operations_at(), MOST.min(bytes / SHORTEST))
     }
 
     /// Like [`Agenda::parse`], with operations that were read already; the list in `root` is empty.

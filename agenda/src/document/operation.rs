@@ -88,11 +88,12 @@ impl Operation {
             }
         });
         let handler_type = fields.text("type").map(|name| shared.handler_type(name));
-        for field in ["name", "type"] {
-            if fields.any(field).is_none() {
-                let message = format!("an operation needs a `{field}`");
-                let fault = Fault::value("missing-field", at.pointer(), message);
-                fields.faults().push(fault);
+        if name.is_none() || handler_type.is_none() {
+            for field in ["name", "type"] {
+                if fields.any(field).is_none() {
+                    let message = format!("an operation needs a `{field}`");
+                    fields.faults().push(Fault::value("missing-field", at.pointer(), message));
+                }
             }
         }
         let id = match fields.any("id") {

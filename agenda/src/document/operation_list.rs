@@ -20,13 +20,13 @@ pub struct OperationList {
 }
 
 impl OperationList {
-    /// An empty list at this place of its document.
-    pub fn at(at: Pointer) -> Self {
+    /// An empty list at this place of its document, with memory for so many operations.
+    pub(crate) fn with_capacity(at: Pointer, count: usize) -> Self {
         Self {
             at: Arc::new(at),
             count: 0,
             shared: SharedValues::default(),
-            operations: Vec::new(),
+            operations: Vec::with_capacity(count),
             unread: Vec::new(),
             faults: Vec::new(),
         }
@@ -34,8 +34,7 @@ impl OperationList {
 
     /// The list at this place, with these elements.
     pub(crate) fn of(items: Vec<Value>, at: Pointer) -> Self {
-        let mut list = Self::at(at);
-        list.operations.reserve(items.len());
+        let mut list = Self::with_capacity(at, items.len());
         for item in items {
             list.push(Element::of(item, PAYLOAD));
         }
