@@ -127,7 +127,7 @@ pub(crate) fn add_table<Row: AsRef<[Cell]>, Cell: AsRef<str>>(
     text: &mut String,
     rows: impl IntoIterator<Item = Row>,
 ) {
-    // all cells are one text, because a large table would else be many small allocations
+    // all cells are in one string, because a large table would otherwise need many small allocations
     let (mut cells, mut cell_lengths, mut row_lengths) = (String::new(), Vec::new(), Vec::new());
     let mut widths = Vec::new();
     for row in rows {

@@ -79,12 +79,12 @@ impl Agenda {
         Self::with_operations(&root, OperationList::of(items.unwrap_or_default(), operations_at()), faults)
     }
 
-    /// The list of operations of an agenda whose elements are read one by one from a text of so many bytes; for
-    /// [`Agenda::with_operations`].
+    /// The list of operations of an agenda whose elements are read one by one; for [`Agenda::with_operations`]. `bytes` is the
+    /// length of the agenda's text.
     pub fn operation_list(bytes: usize) -> OperationList {
-        /// An operation has no fewer bytes: `{"name":"a","type":"b"},`.
+        /// Length of the shortest operation, `{"name":"a","type":"b"},`.
         const SHORTEST: usize = 24;
-        // what is not used is never touched, so it is no memory
+        /// Maximum capacity. Unused capacity is never written, so the system provides no memory for it.
         const MOST: usize = 1 << 17;
         OperationList::with_capacity(operations_at(), MOST.min(bytes / SHORTEST))
     }

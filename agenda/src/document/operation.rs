@@ -88,12 +88,10 @@ impl Operation {
             }
         });
         let handler_type = fields.text("type").map(|name| shared.handler_type(name));
-        if name.is_none() || handler_type.is_none() {
-            for field in ["name", "type"] {
-                if fields.any(field).is_none() {
-                    let message = format!("an operation needs a `{field}`");
-                    fields.faults().push(Fault::value("missing-field", at.pointer(), message));
-                }
+        for (field, is_read) in [("name", name.is_some()), ("type", handler_type.is_some())] {
+            if !is_read && fields.any(field).is_none() {
+                let message = format!("an operation needs a `{field}`");
+                fields.faults().push(Fault::value("missing-field", at.pointer(), message));
             }
         }
         let id = match fields.any("id") {

@@ -20,7 +20,7 @@ pub struct OperationList {
 }
 
 impl OperationList {
-    /// An empty list at this place of its document, with memory for so many operations.
+    /// An empty list at this place of its document, with capacity for `count` operations.
     pub(crate) fn with_capacity(at: Pointer, count: usize) -> Self {
         Self {
             at: Arc::new(at),

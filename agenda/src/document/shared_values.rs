@@ -21,7 +21,7 @@ impl SharedValues {
     pub(super) fn payload(&mut self, value: Arc<Value>) -> Arc<Value> {
         let payload = ExactValue(value);
         match &self.latest {
-            // no count is changed, because the thread that reads the texts changes it at the same time
+            // a clone would write the reference count, which the reading thread writes at the same time
             Some(latest) if Arc::ptr_eq(&latest.0, &payload.0) => return payload.0,
             Some(latest) if *latest == payload => return Arc::clone(&latest.0),
             _ => {}

@@ -27,7 +27,7 @@ pub(super) struct PlanContext {
     pub(super) inputs: InputSpecs,
 }
 
-/// What an operation sets to choose its handler.
+/// The fields of an operation that select its handler.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct HandlerQuery {
     handler_type: Arc<str>,
@@ -57,7 +57,7 @@ pub(super) struct Types<'c> {
     handlers: Vec<ResolvedHandler>,
     /// Index of the result of each lookup.
     known: HashMap<HandlerQuery, usize>,
-    /// The lookup of the operation before, and its index: many operations in a row have the same.
+    /// The previous lookup and the index of its result. Consecutive operations often have the same lookup.
     latest: Option<(HandlerQuery, usize)>,
     /// Ids of the handlers whose `warm` the launcher refuses, each reported once.
     pub(super) refused_warm: HashSet<String>,

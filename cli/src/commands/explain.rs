@@ -30,7 +30,7 @@ use reuse::reuse_words;
 use std::mem::ManuallyDrop;
 
 pub(crate) fn explain(args: &ExplainArgs) -> Result<u8, CommandError> {
-    // the program ends next, and the system takes back the memory of a large run at once
+    // the process exits next; dropping a large run piece by piece would only delay that
     let saved = ManuallyDrop::new(read(&args.runs.runs, &args.run)?);
     let op = operation(&saved, &args.operation)?;
     let waits = saved.resource_waits(op, &Surroundings::capture_variables())?;

@@ -19,7 +19,7 @@ use std::fmt::Write as _;
 use std::mem::ManuallyDrop;
 
 pub(crate) fn show(args: &ShowArgs) -> Result<u8, CommandError> {
-    // the program ends next, and the system takes back the memory of a large run at once
+    // the process exits next; dropping a large run piece by piece would only delay that
     let saved = ManuallyDrop::new(read(&args.runs.runs, &args.run)?);
     let named = args.operation.as_deref().map(|name| operation(&saved, name)).transpose()?;
     let text = match (args.output, named) {
